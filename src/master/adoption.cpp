@@ -55,8 +55,8 @@ void Master::give_up_changed_listeners() {
   listeners_.set_backlog(options_.backlog);
 }
 
-// A master was killed when it was about to flip, or had begun. If the flip fails now, the new workers get no
-// connections, as after any flip that fails.
+// A master was killed when it was about to flip, or had begun. If the flip fails now, the old workers get the
+// connections, as after any flip that fails; but a Unix path whose old file is gone leads to nobody.
 void Master::repeat_flip() {
   const auto flipped = listeners_.flip();
   if (flipped) return;

@@ -1,15 +1,15 @@
 #include <algorithm>
 #include <map>
-#include <utility>
 
 #include "master/master.hpp"
+#include "master/sockets/bind_address.hpp"
 
 // Checks the listeners: application listeners that no worker uses, starting workers that have become ready,
 // and workers that no longer accept from a lent listener.
 namespace liveswap::master {
 namespace {
 
-constexpr Milliseconds watch_queues_step{100};
+constexpr Milliseconds queue_watch_step{100};
 
 }  // namespace
 
@@ -56,14 +56,11 @@ void Master::judge_starting(const std::vector<AppListeners::Judged>& judged) {
 
 bool Master::is_quiet() const { return engine_.running() && engine_.unserved_slots().empty(); }
 
-// Once for many events: with many slots watch_queues() takes long, and its sockets are looked at every 500
-// ms.
-void Master::watch_queues_later() {
-  if (std::exchange(is_queue_watch_due_, true)) return;
-  queue_watch_timer_.start(watch_queues_step, [this] {
-    is_queue_watch_due_ = false;
-    watch_queues();
-  });
+// At once, or later once for many events: with many slots watch_queues() takes long.
+void Master::watch_queues_soon() {
+  if (!is_quiet()) return;
+  if (const auto left = next_queue_watch_ - now(); left > Milliseconds{0}) queue_watch_timer_.start(left);
+  else watch_queues();
 }
 
 void Master::watch_queues() {
@@ -76,11 +73,12 @@ void Master::watch_queues() {
     const auto sockets = listeners_.of_slot(slot);
     for (std::size_t i = 0; i < sockets.size() && i < lent.size(); ++i) {
       const auto [at, is_new] = known.emplace(sockets[i], places.size());
-      if (is_new) places.push_back({sockets[i], lent[i]->name(), {}});
+      if (is_new) places.push_back({sockets[i], lent[i]->name(), {}, cookie_of(sockets[i])});
       places[at->second].slots.push_back(slot);
     }
   }
   queue_watch_.watch(places);
+  next_queue_watch_ = now() + queue_watch_step;
 }
 
 // Connections wait in a listener's socket. A worker may have closed the socket by a raw system call, which

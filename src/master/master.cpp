@@ -155,7 +155,7 @@ void Master::settle() {
   look_at_app_listeners();
   health_rounds_.follow();
   liveness_checks_.follow();
-  watch_queues_later();
+  watch_queues_soon();
   service_.follow();
   catch_up_with_start();
   const auto next = engine_.next_deadline();

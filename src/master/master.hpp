@@ -153,7 +153,7 @@ class Master {
   void judge_starting(const std::vector<AppListeners::Judged>& judged);
   bool is_quiet() const;
   void watch_queues();
-  void watch_queues_later();
+  void watch_queues_soon();
   void on_waiting(const QueueWatch::Place& place, ino_t inode);
 
   // reexec.cpp: the state of this master, for the next image of the program
@@ -265,7 +265,7 @@ class Master {
   Timer app_listeners_timer_;
   QueueWatch queue_watch_;
   Timer queue_watch_timer_;
-  bool is_queue_watch_due_ = false;  // the timer runs
+  Milliseconds next_queue_watch_{0};
   HealthRounds health_rounds_;
   LivenessChecks liveness_checks_;
   Notes notes_;
@@ -290,7 +290,8 @@ class Master {
   rlimit files_of_workers_;  // RLIMIT_NOFILE
   Reexecution reexecution_;
   std::optional<Keeping> keeping_;
-  bool is_kept_ = false;  // the engine has not changed since its state was kept
+  // The engine has not changed since its state was kept, or keeping it at once has failed.
+  bool is_kept_ = false;
   // What the start says that has taken over; until it has been applied.
   struct LateStart {
     rollout::Release start;

@@ -77,6 +77,7 @@ Master::Master(uv_loop_t& loop, Options options, InstanceLock lock, Listeners li
       reexecution_(loop, reexecution_handlers()) {
   timer_.on_due([this] { perform(engine_.tick(now())); });
   undone_timer_.on_due([this] { do_undone(); });
+  queue_watch_timer_.on_due([this] { watch_queues_soon(); });
   if (service_.is_there()) listeners_.leave_open();
 }
 

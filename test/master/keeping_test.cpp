@@ -109,9 +109,9 @@ TEST_CASE("states that take long are paced, but not those before what cannot be 
   // Now there is a keeper.
   CHECK(kept.due == 1);
   kept.effort = Milliseconds{50};
-  keeping.keep();
+  CHECK(keeping.keep());
   CHECK(kept.saved == 1);
-  keeping.keep();
+  CHECK_FALSE(keeping.keep());
   CHECK(kept.saved == 1);
   keeping.keep_at_once();
   CHECK(kept.saved == 2);

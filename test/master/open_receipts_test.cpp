@@ -198,8 +198,10 @@ TEST_CASE("open receipts: the next master writes those that the killed one has n
   SUBCASE("and leaves what is written") {
     CHECK(world.receipts.close(request, rollout::Verdict::reverted, "it was bad").number == 1);
     next.adopt(request, kept.at(request));
-    CHECK(next.close(request, rollout::Verdict::reverted, "the master was killed").number == 0);
+    CHECK(next.close(request, rollout::Verdict::reverted, "the master was killed").number == 1);
     CHECK(world.read(1)["reason"] == "it was bad");
+    REQUIRE(next.last_upgrade());
+    CHECK(next.last_upgrade()->receipt == 1);
     next.add(note(NoteKind::preparing, 0));
     CHECK(next.close(0, rollout::Verdict::ok, "").number == 2);
   }

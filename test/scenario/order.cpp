@@ -68,7 +68,7 @@ TEST_CASE_FIXTURE(Scenario,
   CHECK(most_workers(events, 3) == 4);
 }
 
-// The state for the next master then takes so long that it is written with pauses, for which the drains wait.
+// With so many the state for the next master takes long, so it is written with pauses, for which drains wait.
 TEST_CASE_FIXTURE(Scenario, "old workers of many slots leave while the others are still replaced") {
   constexpr int slots = 128;
   Instance app(*this, own_fixture("report"), {"--forks", std::to_string(slots), "--settle", "0ms"});

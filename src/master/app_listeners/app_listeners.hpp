@@ -84,7 +84,8 @@ class AppListeners {
     bool draining;
   };
   // Updates which sockets are wanted, drops unused listeners, and passes on handed-off connections. Call
-  // after every frame and after changes in the engine. `turned`: the workers that have become ready, or begun
+  // after every frame but a LIVESWAP_HANDOFF whose connection does not wait, and after changes in the engine.
+  // `turned`: the workers that have become ready, or begun
   // to drain, since the last call. `quiet`: no upgrade is under way, and every slot is served. Returns when
   // to call next if nothing happens.
   std::optional<rollout::Time> look(rollout::Time now, const std::vector<Seen>& turned, bool quiet);

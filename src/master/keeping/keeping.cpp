@@ -132,29 +132,37 @@ Milliseconds Keeping::pause_left() const {
 
 bool Keeping::keep() {
   const auto left = pause_left();
-  if (left > Milliseconds{0}) timer_.start(left);
-  else keep_at_once();
-  return left <= Milliseconds{0};
+  if (left <= Milliseconds{0}) return keep_at_once();
+  timer_.start(left);
+  return false;
 }
 
-void Keeping::keep_at_once() {
-  if (settings_.program.empty()) return;
-  if (settings_.wait() == Milliseconds{0}) return dismiss();
-  if (!is_there()) return;
+bool Keeping::keep_at_once() {
+  if (settings_.program.empty()) return true;
+  if (settings_.wait() == Milliseconds{0}) {
+    dismiss();
+    return true;
+  }
+  if (!is_there()) return true;
   const auto begin = processor_time();
-  send_current();
+  const bool is_kept = send_current();
   const auto took = processor_time() - begin;
   if (took > long_time) next_ = now() + std::chrono::ceil<Milliseconds>(share * took);
+  return is_kept;
 }
 
-void Keeping::send_current() {
+bool Keeping::send_current() {
   auto state = settings_.save();
-  if (!state) return;
+  if (!state) return true;
   std::string document = state::document_of(*state);
-  if (document == kept_ && wait_ == settings_.wait()) return;
-  if (!send(*state, document)) return timer_.start(try_again);
+  if (document == kept_ && wait_ == settings_.wait()) return true;
+  if (!send(*state, document)) {
+    timer_.start(try_again);
+    return false;
+  }
   kept_ = std::move(document);
   wait_ = settings_.wait();
+  return true;
 }
 
 bool Keeping::send(const state::MasterState& state, const std::string& document) {

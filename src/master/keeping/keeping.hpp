@@ -33,11 +33,12 @@ class Keeping {
 
   // Goes on with the keeper of the former master, or of the former image of this program.
   void adopt(UniqueFd link);
-  // Call after each change. False: the last state took long to make (hundreds of workers), so the next one
-  // is made after a pause, when Settings::due is called.
+  // Call after each change. True: the keeper has the present state, or there is no keeper. False:
+  // Settings::due is called later, since the keeper could not be reached, or the last state took long to make
+  // (hundreds of workers) and the next one is made after a pause.
   bool keep();
   // The same without a pause: call before a command that cannot be taken back.
-  void keep_at_once();
+  bool keep_at_once();
   // How long keep() would wait. A command that cannot be taken back and may wait, such as a drain, waits so
   // long: so those of many workers share one state.
   Milliseconds pause_left() const;
@@ -55,7 +56,7 @@ class Keeping {
   void watch();
   void on_link();
   void lose(const std::string& why);
-  void send_current();
+  bool send_current();
   bool send(const state::MasterState& state, const std::string& document);
   void dismiss();
 

@@ -113,8 +113,7 @@ void OpenReceipts::adopt(rollout::RequestId request, const std::string& text) {
     std::set<int> none;
     const Json found = json::parse_or_null(text);
     state::Reader(found, none).get(found, receipt);
-    // The killed master has written it, and may have answered.
-    if (receipt.number > 0 && history_.has(receipt.number)) return;
+    receipt.is_written = receipt.number > 0 && history_.has(receipt.number);
     history_.adopt(receipt.number);
     open_.insert_or_assign(request, std::move(receipt));
   } catch (const std::exception& wrong) {
@@ -227,6 +226,10 @@ OpenReceipts::Closed OpenReceipts::close(rollout::RequestId request, rollout::Ve
                          verdict == rollout::Verdict::cut;
   const std::string outcome = committed ? "ok" : protocol::word(refusal_of(verdict));
   Open& receipt = entry.mapped();
+  if (receipt.is_written) {
+    if (request) last_upgrade_ = LastUpgrade{verdict, reason, receipt.number, now()};
+    return {receipt.number, reason};
+  }
   Json document = receipt.recorder.finish(now(), outcome, reason);
   if (outcome == "ok" && json::text(document, "kind") != "start" && changes_workers(document))
     document["reason"] = release::success_text(document, reason);

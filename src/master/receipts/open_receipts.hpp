@@ -68,6 +68,7 @@ class OpenReceipts {
   struct Open {
     release::Recorder recorder;
     std::uint64_t number = 0;  // 0: none could be reserved
+    bool is_written = false;   // by the killed master
     template <class Archive>
     void describe(Archive& a) {
       recorder.describe(a);

@@ -27,6 +27,7 @@ class QueueWatch {
     int fd = -1;  // borrowed by watch(), which keeps a duplicate
     std::string listener;
     std::vector<unsigned> slots;
+    std::uint64_t cookie = 0;  // of the socket: the number of a closed descriptor is used again
     bool operator==(const Place&) const = default;
   };
   struct Handlers {

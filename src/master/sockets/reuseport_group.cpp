@@ -31,6 +31,7 @@ std::vector<unsigned> ReuseportGroup::numbers_of(const std::vector<int>& sockets
   // By descriptor: with many slots this is done often, and a hash table takes ten times as long.
   std::vector<bool> is_wanted;
   for (const int fd : sockets) {
+    if (fd < 0) continue;
     const auto at = static_cast<std::size_t>(fd);
     if (at >= is_wanted.size()) is_wanted.resize(at + 1);
     is_wanted[at] = true;
