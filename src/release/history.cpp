@@ -145,7 +145,7 @@ Result<std::uint64_t> History::add(Json receipt, std::uint64_t reserved) {
                 std::string(receipt.type_name()));
   if (auto made = make_directory(directory_, 0700); !made) return tl::unexpected<Error>(made.error());
   const bool is_free = reserved > 0 && reserved < number_limit && !has(reserved);
-  const auto number = is_free ? Result<std::uint64_t>(reserved) : reserve();
+  auto number = is_free ? Result<std::uint64_t>(reserved) : reserve();
   if (!number) return number;
   receipt["number"] = *number;
   const Entry entry{*number, json::text(receipt, "outcome") == "refused"};
