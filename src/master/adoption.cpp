@@ -56,7 +56,7 @@ void Master::give_up_changed_listeners() {
 }
 
 // A master was killed when it was about to flip, or had begun. If the flip fails now, the old workers get the
-// connections, as after any flip that fails; but a Unix path whose old file is gone leads to nobody.
+// connections, as after any flip that fails; but clients of a Unix path whose old file is gone are refused.
 void Master::repeat_flip() {
   const auto flipped = listeners_.flip();
   if (flipped) return;

@@ -278,7 +278,7 @@ void Master::carry_out(const rollout::Answer& command) {
   if (number) members["receipt"] = number;
   if (done) members["text"] = text;
   if (changes) members["changes"] = changes.mapped();
-  // The next master must not decide again on a request whose client has its answer.
+  // Before the client gets its answer: otherwise the next master might answer the same request differently.
   guarded([this] { keep_at_once(); });
   requests_.answer(command.request, done ? protocol::ok_line(verb, members)
                                          : protocol::error_line(verb, refusal, text, members));

@@ -129,8 +129,8 @@ Result<std::uint64_t> History::reserve() {
   std::uint64_t number = std::max(next_, before.empty() ? 1 : before.back().number + 1);
   for (const auto last = number + tries_limit; has(number) && number < last;) ++number;
   if (number >= number_limit || has(number))
-    return fail("no number is free for the receipt, up to " + std::to_string(number) +
-                ": remove the files with the highest numbers from " + directory_);
+    return fail("cannot write the receipt " + std::to_string(number) +
+                ": the numbers are used up: remove the files with the highest ones from " + directory_);
   next_ = number + 1;
   return number;
 }

@@ -21,8 +21,8 @@ namespace liveswap::release {
 // "outcome", "kind", "from" and "to". Other files are ignored.
 //
 // Files are untrusted: each call looks at 10,000 names at most and reads 1,100 files at most, regular ones of
-// at most 16 MiB, and parses them within bounds. That may take seconds, so the master calls only reserve()
-// and add(), which read no receipt; the program liveswap-store does the rest.
+// at most 16 MiB, and parses them within bounds. That may take seconds, so the master calls only reserve(),
+// adopt(), has() and add(), which read no receipt; the program liveswap-store does the rest.
 class History {
  public:
   using Json = nlohmann::json;

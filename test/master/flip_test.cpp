@@ -88,6 +88,7 @@ void kill_at_flip(ListenMode mode, bool is_flipped) {
   REQUIRE(next.staged());
   flip(next);
   CHECK(next.live() == 1);
+  CHECK(next.waiting_in_old() > 2);
   const auto tcp = sockets_of(next, slots, false);
   CHECK(deal(addresses[0], tcp, 60, clients).size() == (mode == ListenMode::reuseport ? slots : 1));
   CHECK(deal(addresses[1], {next.of_slot(0)[1]}, 60, clients).at(next.of_slot(0)[1]) == 60);
