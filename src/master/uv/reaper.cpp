@@ -18,6 +18,9 @@
 namespace liveswap::master {
 namespace {
 
+// From the end of a claimed child until its owner should have reaped it.
+constexpr Milliseconds time_for_owner{10};
+
 // Appends the numbers in a file of /proc. There may be thousands, and the list is read after each worker's
 // end: a stream would take twice the time.
 void append_numbers(const std::string& path, std::vector<pid_t>& found) {
@@ -52,6 +55,17 @@ bool reap(pid_t child) {
   return ::waitid(P_PID, static_cast<id_t>(child), &info, WEXITED | WNOHANG) == 0 && info.si_pid != 0;
 }
 
+// waitid() shows only the first ended child. Reaps that one as long as it is unclaimed. False: a claimed one
+// may hide others.
+bool reap_up_to_claimed() {
+  for (;;) {
+    siginfo_t info{};
+    if (::waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) != 0 || info.si_pid == 0) return true;
+    if (spawn::is_claimed(info.si_pid)) return false;
+    reap(info.si_pid);
+  }
+}
+
 }  // namespace
 
 bool adopts_orphans() {
@@ -65,21 +79,24 @@ bool has_orphans() {
   return std::any_of(children.begin(), children.end(), [](pid_t child) { return !spawn::is_claimed(child); });
 }
 
-Reaper::Reaper(uv_loop_t& loop) : watch_(loop, SIGCHLD, [] { reap_unclaimed(); }) {
+Reaper::Reaper(uv_loop_t& loop) : again_(loop), watch_(loop, SIGCHLD, [this] { on_child_ended(); }) {
+  again_.on_due([this] { look_again(); });
   ::prctl(PR_SET_CHILD_SUBREAPER, 1);
   // Children that have ended before this moment cause no further SIGCHLD.
-  reap_unclaimed();
+  on_child_ended();
 }
 
-// waitid() shows only the first ended child. If that one is claimed, only the list of all children shows
-// others.
-void Reaper::reap_unclaimed() {
-  for (;;) {
-    siginfo_t info{};
-    if (::waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) != 0 || info.si_pid == 0) return;
-    if (spawn::is_claimed(info.si_pid)) break;
-    reap(info.si_pid);
-  }
+// The owner of a claimed child mostly reaps it at once. Only if one is still there later, all children are
+// listed, since that takes long with hundreds of workers.
+void Reaper::on_child_ended() {
+  if (is_looking_again_ || reap_up_to_claimed()) return;
+  again_.start(time_for_owner);
+  is_looking_again_ = true;
+}
+
+void Reaper::look_again() {
+  is_looking_again_ = false;
+  if (reap_up_to_claimed()) return;
   // Collect first: /proc misreports the list while children exit.
   for (const pid_t child : all_children())
     if (!spawn::is_claimed(child)) reap(child);

@@ -16,8 +16,11 @@ class Reaper {
   explicit Reaper(uv_loop_t& loop);
 
  private:
-  static void reap_unclaimed();
+  void on_child_ended();
+  void look_again();
 
+  Timer again_;
+  bool is_looking_again_ = false;
   SignalWatch watch_;
 };
 

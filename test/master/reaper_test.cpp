@@ -1,0 +1,59 @@
+#include "master/uv/reaper.hpp"
+
+#include <doctest/doctest.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <optional>
+
+#include "spawn/spawner.hpp"
+#include "test_loop.hpp"
+
+using namespace liveswap;
+using namespace liveswap::master;
+
+namespace {
+
+pid_t ended_child() {
+  const pid_t child = ::fork();
+  if (child == 0) ::_exit(0);
+  siginfo_t info{};
+  REQUIRE(::waitid(P_PID, static_cast<id_t>(child), &info, WEXITED | WNOWAIT) == 0);
+  return child;
+}
+
+bool is_there(pid_t child) { return ::kill(child, 0) == 0; }
+
+UniqueFd pidfd_of(pid_t child) {
+  return UniqueFd::adopt(static_cast<int>(::syscall(SYS_pidfd_open, child, 0)));
+}
+
+}  // namespace
+
+TEST_CASE("reaper: children without an owner are reaped, also behind one that its owner has not reaped yet") {
+  test::TestLoop loop;
+  const pid_t claimed = ended_child();
+  std::optional<spawn::Child> owned = spawn::adopt(claimed, pidfd_of(claimed));
+  const pid_t early = ended_child();
+  {
+    Reaper reaper(loop);
+    CHECK(loop.until([&] { return !is_there(early); }));
+    const pid_t late = ended_child();
+    CHECK(loop.until([&] { return !is_there(late); }));
+    CHECK(is_there(claimed));
+    CHECK_FALSE(has_orphans());
+
+    // From now on it has no owner. Another child's end makes the reaper look.
+    owned.reset();
+    CHECK(has_orphans());
+    const pid_t last = ended_child();
+    CHECK(loop.until([&] { return !is_there(last) && !is_there(claimed); }));
+    CHECK_FALSE(has_orphans());
+    CHECK(loop.until([&] { return !loop.has_timer(); }));
+  }
+  // Other tests are to be without it.
+  REQUIRE(::prctl(PR_SET_CHILD_SUBREAPER, 0) == 0);
+}

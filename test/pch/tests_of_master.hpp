@@ -1,0 +1,7 @@
+// Like tests.hpp, for tests of the master's parts.
+#include <fmt/format.h>
+#include <uv.h>
+
+#include <nlohmann/json.hpp>
+
+#include "tests.hpp"
