@@ -18,7 +18,7 @@
 namespace liveswap::master {
 namespace {
 
-// From the end of a claimed child until its owner should have reaped it.
+// So long the owner of an ended child has to reap it before all children are listed.
 constexpr Milliseconds time_for_owner{10};
 
 // Appends the numbers in a file of /proc. There may be thousands, and the list is read after each worker's
@@ -55,8 +55,8 @@ bool reap(pid_t child) {
   return ::waitid(P_PID, static_cast<id_t>(child), &info, WEXITED | WNOHANG) == 0 && info.si_pid != 0;
 }
 
-// waitid() shows only the first ended child. Reaps that one as long as it is unclaimed. False: a claimed one
-// may hide others.
+// waitid() shows only the first ended child. Reaps unclaimed ones until none is left, or the first is claimed
+// (false): that one may hide others.
 bool reap_up_to_claimed() {
   for (;;) {
     siginfo_t info{};
@@ -82,14 +82,18 @@ bool has_orphans() {
 Reaper::Reaper(uv_loop_t& loop) : again_(loop), watch_(loop, SIGCHLD, [this] { on_child_ended(); }) {
   again_.on_due([this] { look_again(); });
   ::prctl(PR_SET_CHILD_SUBREAPER, 1);
-  // Children that have ended before this moment cause no further SIGCHLD.
-  on_child_ended();
+  // Children that have ended before this moment cause no further SIGCHLD. Only the loop looks for them: until
+  // then the workers of a former image have been adopted, and are claimed.
+  look_later();
 }
 
-// The owner of a claimed child mostly reaps it at once. Only if one is still there later, all children are
-// listed, since that takes long with hundreds of workers.
+// The owner of a claimed child usually reaps it at once. Only if one is still there later (a worker stays
+// while its forked processes serve), all children are listed, since that takes long with hundreds of workers.
 void Reaper::on_child_ended() {
-  if (is_looking_again_ || reap_up_to_claimed()) return;
+  if (!is_looking_again_ && !reap_up_to_claimed()) look_later();
+}
+
+void Reaper::look_later() {
   again_.start(time_for_owner);
   is_looking_again_ = true;
 }

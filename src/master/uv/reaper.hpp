@@ -17,6 +17,7 @@ class Reaper {
 
  private:
   void on_child_ended();
+  void look_later();
   void look_again();
 
   Timer again_;

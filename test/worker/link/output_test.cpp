@@ -7,6 +7,7 @@
 #include <doctest/doctest.h>
 #include <poll.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 
 #include <atomic>
 #include <cstdio>
