@@ -9,6 +9,7 @@
 #include "liveswap.hpp"
 #include "master/master.hpp"
 #include "master/programs.hpp"
+#include "master/state/archive.hpp"
 #include "master/state/envelope.hpp"
 #include "master/state/image.hpp"
 #include "master/uv/own_loop.hpp"

@@ -4,6 +4,7 @@
 
 #include <map>
 
+#include "master/state/archive.hpp"
 #include "master/state/master_state.hpp"
 
 namespace liveswap::test {

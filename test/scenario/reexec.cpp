@@ -1,10 +1,13 @@
 // liveswap itself is replaced while clients hammer the application: same process, same workers, nothing lost.
 #include <doctest/doctest.h>
 #include <signal.h>
+#include <sys/ptrace.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 
 #include <cstdlib>
 #include <filesystem>
+#include <utility>
 
 #include "support/connection.hpp"
 #include "support/control.hpp"
@@ -193,6 +196,49 @@ TEST_CASE_FIXTURE(Scenario, "SIGUSR2 re-executes; other signals then mean what t
 }
 
 // At different moments before, in and after the execution.
+// Lets the process run until it has executed a program, and holds it before the first instruction.
+class HeldAtExec {
+ public:
+  explicit HeldAtExec(pid_t pid) : pid_(pid) {
+    REQUIRE(::ptrace(PTRACE_SEIZE, pid, nullptr, PTRACE_O_TRACEEXEC) == 0);
+  }
+  HeldAtExec(const HeldAtExec&) = delete;
+  HeldAtExec& operator=(const HeldAtExec&) = delete;
+  ~HeldAtExec() { release(); }
+  void await() {
+    for (int status = 0;; ::ptrace(PTRACE_CONT, pid_, nullptr, status >> 16 == 0 ? WSTOPSIG(status) : 0)) {
+      REQUIRE(::waitpid(pid_, &status, __WALL) == pid_);
+      REQUIRE(WIFSTOPPED(status));
+      if (status >> 16 == PTRACE_EVENT_EXEC) break;
+    }
+    is_held_ = true;
+  }
+  // Only a stopped process can be released.
+  void release() {
+    if (std::exchange(is_held_, false)) ::ptrace(PTRACE_DETACH, pid_, nullptr, 0);
+  }
+
+ private:
+  pid_t pid_;
+  bool is_held_ = false;
+};
+
+// Before Linux 6.15 only the parent that reaps the worker knows its exit status.
+TEST_CASE_FIXTURE(Scenario, "a worker that ends before the next program runs is reported with its end") {
+  Instance app(*this, fixture("version_v1"), options);
+  const pid_t worker = app.workers().at(0);
+  HeldAtExec held(app.master().pid());
+  Process command = app.site().launch("reexec");
+  held.await();
+  REQUIRE(::kill(worker, SIGKILL) == 0);
+  REQUIRE(eventually([&] { return !proc::runs(worker); }));
+  held.release();
+  CHECK(command.wait().status == Exit::ok);
+  CHECK(eventually([&] { return app.workers().size() == 2 && app.workers().at(0) != worker; }));
+  const std::string ended = "pid " + std::to_string(worker) + ": gone, killed by SIGKILL";
+  CHECK_MESSAGE(contains(app.master().err(), ended), app.master().err());
+}
+
 TEST_CASE_FIXTURE(Scenario, "a signal that comes meanwhile is acted upon") {
   const std::string log = dir.path() + "/log";
   Instance app(*this, fixture("version_v1"), options + Words{"--log-file", log});

@@ -9,7 +9,6 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <set>
-#include <stdexcept>
 #include <string>
 #include <string_view>
 #include <type_traits>
@@ -17,6 +16,7 @@
 #include <vector>
 
 #include "json/fields.hpp"
+#include "master/state/values.hpp"
 
 // Turns plain values into JSON and back. A type lists its members once, in a function template
 //
@@ -28,21 +28,6 @@
 namespace liveswap::master::state {
 
 using json::Json;
-
-// A descriptor that the next image of the program takes over. -1: none. Owned by nobody: a plain number.
-struct Fd {
-  int number = -1;
-  bool operator==(const Fd&) const = default;
-};
-
-// The last enumerator of an enumeration in a document; they begin at 0.
-template <class Enum>
-inline constexpr Enum last_of = Enum(-1);
-
-// What is wrong with a document, in words. Does not leave the functions of envelope.hpp.
-class Wrong : public std::runtime_error {
-  using std::runtime_error::runtime_error;
-};
 
 template <class T>
 concept Optional = requires(T& t) {

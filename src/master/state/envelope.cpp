@@ -11,6 +11,7 @@
 #include <cstring>
 
 #include "json/parse.hpp"
+#include "master/state/archive.hpp"
 #include "master/state/check.hpp"
 #include "release/sha256.hpp"
 

@@ -1,7 +1,9 @@
 #pragma once
 
+#include <type_traits>
+
 #include "liveswap.hpp"
-#include "master/state/archive.hpp"
+#include "master/state/values.hpp"
 
 // The options of a master as a plain value, without the callbacks.
 namespace liveswap::master::state {

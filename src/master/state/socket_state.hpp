@@ -10,7 +10,7 @@
 #include "master/sockets/endpoint.hpp"
 #include "master/sockets/reuseport_group.hpp"
 #include "master/sockets/socket_file.hpp"
-#include "master/state/archive.hpp"
+#include "master/state/values.hpp"
 #include "systemd/stored_sockets.hpp"
 
 // The listeners as plain values.

@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "contract/channel.h"
-#include "master/state/archive.hpp"
+#include "master/state/values.hpp"
 #include "master/workers/left_behind.hpp"
 #include "rollout/awaited.hpp"
 #include "rollout/listener_lifetime.hpp"
