@@ -2,6 +2,4 @@
 #include <fmt/format.h>
 #include <uv.h>
 
-#include <nlohmann/json.hpp>
-
 #include "tests.hpp"
