@@ -74,23 +74,29 @@ void TcpEndpoint::take_spare(std::vector<UniqueFd>& sockets, std::size_t wanted)
 }
 
 // Directs new connections to `sockets`, after the former master had other slots or has flipped. A spare
-// socket in which connections wait takes the place of one in which none do. Until no connection has come to a
-// spare socket meanwhile; what waits in more sockets than there are slots is reset.
+// socket in which connections wait takes the place of one in which none do: first, so that they go on to
+// where the former master has directed them; and again until no connection has come to a spare socket
+// meanwhile. What waits in more sockets than there are slots is reset.
 Result<void> TcpEndpoint::leave_spare(std::vector<UniqueFd>& sockets) {
   const auto waits = [](const UniqueFd& one) { return has_waiting_connection(one.get()); };
-  bool has_moved = true;
-  for (int round = 0; has_moved && round < leave_rounds; ++round) {
-    std::vector<int> all;
-    for (const UniqueFd& one : sockets) all.push_back(one.get());
-    if (auto dealt = group_.deal_to(all, text_); !dealt) return dealt;
-    has_moved = false;
+  const auto take_waiting = [&] {
+    bool has_taken = false;
     for (UniqueFd& spare : spare_) {
       const auto idle =
           waits(spare) ? std::find_if_not(sockets.begin(), sockets.end(), waits) : sockets.end();
       if (idle == sockets.end()) continue;
       std::swap(*idle, spare);
-      has_moved = true;
+      has_taken = true;
     }
+    return has_taken;
+  };
+  take_waiting();
+  bool has_taken = true;
+  for (int round = 0; has_taken && round < leave_rounds; ++round) {
+    std::vector<int> all;
+    for (const UniqueFd& one : sockets) all.push_back(one.get());
+    if (auto dealt = group_.deal_to(all, text_); !dealt) return dealt;
+    has_taken = take_waiting();
   }
   for (const UniqueFd& spare : spare_) turn_away(spare.get());
   return {};
