@@ -56,7 +56,8 @@ void Master::give_up_changed_listeners() {
 }
 
 // A master was killed when it was about to flip, or had begun. If the flip fails now, the old workers get the
-// connections, as after any flip that fails; but clients of a Unix path whose old file is gone are refused.
+// connections, as after any flip that fails. One case differs: if the killed master had already removed the
+// old file of a Unix path, clients of that path are refused.
 void Master::repeat_flip() {
   const auto flipped = listeners_.flip();
   if (flipped) return;

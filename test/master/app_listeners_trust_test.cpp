@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "app_listeners_fixture.hpp"
+#include "ended_child.hpp"
 #include "test/support/temp_dir.hpp"
 
 using namespace liveswap;
@@ -37,14 +38,6 @@ struct Victim {
   }
   bool lives() const { return ::access(path.c_str(), F_OK) == 0; }
 };
-
-pid_t ended_child() {
-  const pid_t child = ::fork();
-  if (child == 0) ::_exit(0);
-  siginfo_t info{};
-  REQUIRE(::waitid(P_PID, static_cast<id_t>(child), &info, WEXITED | WNOWAIT) == 0);
-  return child;
-}
 
 }  // namespace
 

@@ -4,26 +4,19 @@
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <optional>
 
+#include "ended_child.hpp"
 #include "spawn/spawner.hpp"
 #include "test_loop.hpp"
 
 using namespace liveswap;
 using namespace liveswap::master;
+using liveswap::test::ended_child;
 
 namespace {
-
-pid_t ended_child() {
-  const pid_t child = ::fork();
-  if (child == 0) ::_exit(0);
-  siginfo_t info{};
-  REQUIRE(::waitid(P_PID, static_cast<id_t>(child), &info, WEXITED | WNOWAIT) == 0);
-  return child;
-}
 
 bool is_there(pid_t child) { return ::kill(child, 0) == 0; }
 

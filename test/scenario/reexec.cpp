@@ -195,7 +195,6 @@ TEST_CASE_FIXTURE(Scenario, "SIGUSR2 re-executes; other signals then mean what t
   CHECK(app.master().wait().status == Exit::ok);
 }
 
-// At different moments before, in and after the execution.
 // Lets the process run until it has executed a program, and holds it before the first instruction.
 class HeldAtExec {
  public:
@@ -239,6 +238,7 @@ TEST_CASE_FIXTURE(Scenario, "a worker that ends before the next program runs is 
   CHECK_MESSAGE(contains(app.master().err(), ended), app.master().err());
 }
 
+// At different moments before, in and after the execution.
 TEST_CASE_FIXTURE(Scenario, "a signal that comes meanwhile is acted upon") {
   const std::string log = dir.path() + "/log";
   Instance app(*this, fixture("version_v1"), options + Words{"--log-file", log});

@@ -84,9 +84,10 @@ class AppListeners {
     bool draining;
   };
   // Updates which sockets are wanted, drops unused listeners, and passes on handed-off connections. Call
-  // after changes in the engine and after every frame, except a LIVESWAP_HANDOFF whose connection a worker
-  // has taken at once. `turned`: the workers that have become ready, or begun to drain, since the last call.
-  // `quiet`: no upgrade is under way, and every slot is served. Returns when to call next if nothing happens.
+  // after changes in the engine and after every frame. A LIVESWAP_HANDOFF needs no call if its connection
+  // could be passed on at once. `turned`: the workers that have become ready, or begun to drain, since the
+  // last call. `quiet`: no upgrade is under way, and every slot is served. Returns when to call next if
+  // nothing happens.
   std::optional<rollout::Time> look(rollout::Time now, const std::vector<Seen>& turned, bool quiet);
   // No application listener and no waiting connection.
   bool idle() const { return listeners_.app_endpoints().empty() && handed_off_.empty(); }

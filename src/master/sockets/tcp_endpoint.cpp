@@ -74,9 +74,10 @@ void TcpEndpoint::take_spare(std::vector<UniqueFd>& sockets, std::size_t wanted)
 }
 
 // Directs new connections to `sockets`, after the former master had other slots or has flipped. A spare
-// socket in which connections wait takes the place of one in which none do: first, so that they go on to
-// where the former master has directed them; and again until no connection has come to a spare socket
-// meanwhile. What waits in more sockets than there are slots is reset.
+// socket in which connections wait takes the place of one in which none do. This is done before connections
+// are directed anywhere else, since until then they arrive at the sockets that the former master used; and
+// repeated until no connection has come to a spare socket meanwhile. What waits in more sockets than there
+// are slots is reset.
 Result<void> TcpEndpoint::leave_spare(std::vector<UniqueFd>& sockets) {
   const auto waits = [](const UniqueFd& one) { return has_waiting_connection(one.get()); };
   const auto take_waiting = [&] {

@@ -5,7 +5,7 @@
 // What types need that describe themselves for a document (archive.hpp), without the JSON of the document.
 namespace liveswap::master::state {
 
-class Writer;
+class Writer;  // archive.hpp
 
 // A descriptor that the next image of the program takes over. -1: none. Owned by nobody: a plain number.
 struct Fd {

@@ -18,7 +18,7 @@
 namespace liveswap::master {
 namespace {
 
-// So long the owner of an ended child has to reap it before all children are listed.
+// How long the reaper waits for the owner of an ended child to reap it, before it lists all children.
 constexpr Milliseconds time_for_owner{10};
 
 // Appends the numbers in a file of /proc. There may be thousands, and the list is read after each worker's
