@@ -174,8 +174,8 @@ LIVESWAP_HOST void liveswap_release(void);
 /*
  * Counts a request that was answered. `failed`: 0 for a proper answer; any other value if the application is
  * to blame (HTTP: 5xx), not its client. An upgrade may be judged by the share of failures in the new workers
- * against the old ones. Call this for every request or for none. One relaxed atomic operation: cheap enough
- * for every request.
+ * against the old ones. Call this for every request or for none. Two relaxed atomic operations: cheap enough
+ * for every request. The first call also tells the master that the worker counts. Any thread; does not block.
  */
 LIVESWAP_HOST void liveswap_served(int failed);
 

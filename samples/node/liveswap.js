@@ -23,6 +23,7 @@ const isWorker = Number.isInteger(generation);
 delete process.env.LIVESWAP_WORDS; // the descriptor is not for the processes that this one starts
 
 let draining = false;
+let holds = false; // until the listeners of 'draining' have run: a worker without connections gets SIGTERM soon
 let served = 0;
 let failed = 0;
 let timer = null;
@@ -74,7 +75,12 @@ function takeWord() {
   buffer = buffer.subarray(end + 1);
   if (word === 'draining') {
     draining = true;
-    liveswap.emit('draining', Number(number));
+    try {
+      liveswap.emit('draining', Number(number));
+    } finally {
+      if (holds) say('release');
+      holds = false;
+    }
   }
   return true;
 }
@@ -92,6 +98,10 @@ function listen() {
 
 liveswap.on('newListener', (event) => {
   if (event === 'message') say('messages'); // before that the messages wait in the worker host
+  if (event === 'draining' && !holds && !draining) {
+    holds = true;
+    say('hold');
+  }
 });
 if (isWorker) listen();
 module.exports = liveswap;

@@ -29,10 +29,12 @@ _draining = False
 _served = [0, 0]
 _timer = None
 _reader = None
+_process = 0
+_holds = False  # until the callbacks of "draining" have run
 
 
 def _begin():
-    global _socket, slot, generation
+    global _socket, _process, slot, generation
     # The descriptor is not for the processes that this one starts.
     words = os.environ.pop("LIVESWAP_WORDS", "").split()
     if len(words) != 3:
@@ -40,6 +42,7 @@ def _begin():
     descriptor, slot, generation = map(int, words)
     _socket = socket.socket(fileno=descriptor)
     _socket.setblocking(False)
+    _process = os.getpid()
     atexit.register(_send_served)
 
 
@@ -97,6 +100,13 @@ def _send_served():
 
 
 def on_draining(callback):
+    """The worker stays until the callback has returned: a worker without connections gets SIGTERM soon."""
+    global _holds
+    with _lock:
+        # Not in a forked child: only one process reads the word.
+        if not _holds and not _draining and os.getpid() == _process:
+            _holds = True
+            hold()
     _on("draining", callback)
 
 
@@ -146,9 +156,21 @@ def poll():
         while (event := _take_word()) is not None:
             events.append(event)
     for name, value in events:
-        for callback in list(_callbacks.get(name, ())):
-            callback(value)
+        try:
+            for callback in list(_callbacks.get(name, ())):
+                callback(value)
+        finally:
+            if name == "draining":
+                _end_hold()
     return is_open
+
+
+def _end_hold():
+    global _holds
+    with _lock:
+        if _holds:
+            release()
+        _holds = False
 
 
 def _take_word():

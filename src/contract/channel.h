@@ -20,11 +20,13 @@
 /* The version of this file. A master may be replaced while its workers run, so it speaks every version up to
  * its own: a frame changes neither number nor content; new kinds come behind the others, and both ends ignore
  * kinds that they do not know. A worker host tells its version in its first frame (STAGED). 0: before there
- * were versions, with the same frames as 1. 2: liveness checks (ADOPT with a negative value, HEARTBEAT). */
+ * were versions, with the same frames as 1. 2: liveness checks (ADOPT with a negative value, HEARTBEAT).
+ * 3: SERVED. */
 #ifndef LIVESWAP_CHANNEL_VERSION
-#define LIVESWAP_CHANNEL_VERSION 2
+#define LIVESWAP_CHANNEL_VERSION 3
 #endif
 #define LIVESWAP_CHANNEL_WITH_CHECKS 2
+#define LIVESWAP_CHANNEL_WITH_SERVED 3
 
 /* Where a worker host finds its descriptors after exec. Every descriptor above the last listener is
  * closed. */
@@ -149,6 +151,9 @@ enum liveswap_frame_kind {
 
   LIVESWAP_ELSEWHERE, /* count: open connections of processes that the application has started. At each
                          change, before the COUNTED that includes them */
+
+  LIVESWAP_SERVED, /* the application has called liveswap_served() for the first time. Before, all requests in
+                      a COUNTED are 0 */
 };
 
 enum liveswap_refusal {

@@ -141,8 +141,9 @@ WorkerPool::Handlers Master::pool_handlers() {
 }
 
 HealthRounds::Handlers Master::health_handlers() {
+  using rollout::WorkerId;
   return {
-      [this](const std::set<rollout::WorkerId>& workers, const auto& done) {
+      [this](const std::set<WorkerId>& workers, const auto& done) {
         count_connections(workers, drain_count_limit, [this, done](const WorkerQuery::Answers& answers) {
           HealthRounds::Counts served;
           for (const auto& [id, open] : answers) served[id] = pool_.find(id).served;
@@ -160,6 +161,7 @@ HealthRounds::Handlers Master::health_handlers() {
         if (auto* receipt = receipts_.of_upgrade()) receipt->probes(found.made, found.failed);
         perform(engine_.probed(now(), found));
       },
+      [this](WorkerId id) { return pool_.may_have_served(id); },
   };
 }
 

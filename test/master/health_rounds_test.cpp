@@ -24,6 +24,8 @@ struct World {
   TestLoop loop;
   rollout::Engine engine{one_slot()};
   HealthRounds::Counts served;
+  std::set<rollout::WorkerId> counting{1, 2};
+  std::set<rollout::WorkerId> asked;  // ever
   std::vector<HealthRounds::Sums> sums;
   unsigned probed = 0;
   HealthRounds rounds{
@@ -38,10 +40,12 @@ struct World {
       {[this](const std::set<rollout::WorkerId>& workers, const auto& done) {
          HealthRounds::Counts counts;
          for (const auto id : workers) counts[id] = served[id];
+         asked.insert(workers.begin(), workers.end());
          done(counts);
        },
        [this](const HealthRounds::Counts&, const HealthRounds::Sums& found) { sums.push_back(found); },
-       [this](const rollout::Probe& found) { probed += found.failed; }}};
+       [this](const rollout::Probe& found) { probed += found.failed; },
+       [this](rollout::WorkerId id) { return counting.contains(id); }}};
 
   void boot() {
     rollout::UpgradeRequest request;
@@ -117,4 +121,27 @@ TEST_CASE("health rounds: while an upgrade is judged, with what each release has
   world.engine.abort(Time{30}, 8);
   world.rounds.follow();
   CHECK_FALSE(world.loop.has_timer());
+}
+
+TEST_CASE(
+    "health rounds: a worker that counts no requests is not asked, and counts as one that served none") {
+  World world;
+  world.counting.clear();
+  world.boot();
+  world.upgrade();
+  world.engine.prepared(Time{20}, {"B", "b"});
+  world.rounds.follow();
+  REQUIRE(std::string(world.engine.phase()) == "rolling");
+  REQUIRE(world.loop.until([&] { return !world.sums.empty(); }));
+  CHECK(world.asked.empty());
+  CHECK(world.sums.back().before.requests == 0);
+
+  // From now on it counts: its first requests are those since the engine began to judge.
+  world.counting.insert(1);
+  world.served[1] = {3, 1};
+  const auto before = world.sums.size();
+  REQUIRE(world.loop.until([&] { return world.sums.size() > before; }));
+  CHECK(world.asked == std::set<rollout::WorkerId>{1});
+  CHECK(world.sums.back().before.requests == 3);
+  CHECK(world.sums.back().before.failed == 1);
 }

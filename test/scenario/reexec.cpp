@@ -383,7 +383,7 @@ TEST_CASE_FIXTURE(Scenario, "worker hosts of a later version are refused") {
                options + Words{"--worker-host", worker_host_of_channel(*this, "1000")});
   const auto finished = app.run("reexec");
   CHECK(finished.status == Exit::failed);
-  CHECK(contains(finished.err, "speaks version 1000 of the channel, this program 2"));
+  CHECK(contains(finished.err, "speaks version 1000 of the channel, this program 3"));
   CHECK(contains(http_get(app.address()), "v1"));
 }
 

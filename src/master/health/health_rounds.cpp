@@ -64,10 +64,16 @@ void HealthRounds::on_probed(const rollout::Probe& found) {
 }
 
 void HealthRounds::count() {
-  std::set<rollout::WorkerId> workers;
-  for (const auto& [id, worker] : engine_.workers())
-    if (worker.state == rollout::WorkerState::ready) workers.insert(id);
-  handlers_.count(workers, [this](const Counts& served) {
+  std::set<rollout::WorkerId> asked;
+  Counts nothing;
+  for (const auto& [id, worker] : engine_.workers()) {
+    if (worker.state != rollout::WorkerState::ready) continue;
+    if (handlers_.may_have_served(id)) asked.insert(id);
+    else nothing[id] = {};
+  }
+  handlers_.count(asked, [this, nothing](const Counts& answers) {
+    Counts served = nothing;
+    served.insert(answers.begin(), answers.end());
     if (!phase_.empty()) handlers_.counted(served, sums_of(served));
   });
 }

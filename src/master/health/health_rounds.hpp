@@ -10,8 +10,8 @@
 
 namespace liveswap::master {
 
-// Runs rounds while the engine judges an upgrade. A round probes the application and asks the workers for
-// their request counts. Each phase of the upgrade starts a new round, since earlier results say nothing about
+// Runs rounds while the engine judges an upgrade. A round probes the application and asks the workers that
+// count requests for their counts. Each phase of the upgrade starts a new round, since earlier results say nothing about
 // the phase. Before a preparation the probes run once against the old release alone: if they fail then, the
 // engine does not blame the new release.
 class HealthRounds {
@@ -26,6 +26,9 @@ class HealthRounds {
     std::function<void(const std::set<rollout::WorkerId>&, std::function<void(const Counts&)> done)> count;
     std::function<void(const Counts&, const Sums&)> counted;
     std::function<void(const rollout::Probe&)> probed;
+    // False: the worker has served no request that it counts, and is not asked. Asking many workers takes
+    // long, and most applications do not count.
+    std::function<bool(rollout::WorkerId)> may_have_served;
   };
   using MakeProber = std::function<std::unique_ptr<Prober>(Prober::Done)>;
 

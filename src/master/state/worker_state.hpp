@@ -50,8 +50,9 @@ struct WorkerState {
   std::uint64_t served = 0, failed = 0;
   std::uint64_t idle_ended = 0, idle_handed_off = 0;
   std::string failure;
-  std::string cgroup;  // its own; empty: none
-  Program program;     // that it executes
+  std::string cgroup;           // its own; empty: none
+  Program program;              // that it executes
+  bool counts_requests = true;  // a master that does not say it did not know
 };
 
 // The plain members of a worker that binds listeners (app_listeners/app_listeners.hpp).
@@ -131,6 +132,7 @@ void describe(Archive& a, WorkerState& one) {
   a("served", one.served)("failed", one.failed)("idle_ended", one.idle_ended)("idle_handed_off",
                                                                               one.idle_handed_off);
   a("failure", one.failure)("cgroup", one.cgroup)("program", one.program);
+  a("counts_requests", one.counts_requests);
 }
 template <class Archive>
 void describe(Archive& a, rollout::AwaitedListeners::Place& one) {

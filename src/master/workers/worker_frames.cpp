@@ -80,6 +80,7 @@ void WorkerPool::on_frame(WorkerId id, Frame& frame) {
       if (frame.value > 0) handlers_.answered(id, frame.value, frame.count);
       else if (entry.draining && !entry.outlived) note_open(id, entry, frame.count);
       break;
+    case LIVESWAP_SERVED: entry.counts_requests = true; break;
     case LIVESWAP_IDLE: note_idle(entry, frame.text); break;
     // Thousands may come at once: a connection that a worker takes at once changes nothing that is kept.
     case LIVESWAP_HANDOFF:

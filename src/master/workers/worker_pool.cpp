@@ -188,6 +188,11 @@ const WorkerPool::Known& WorkerPool::find(WorkerId id) const {
   return it == entries_.end() ? nothing : it->second;
 }
 
+bool WorkerPool::may_have_served(WorkerId id) const {
+  const Known& worker = find(id);
+  return worker.counts_requests || worker.channel_version < LIVESWAP_CHANNEL_WITH_SERVED;
+}
+
 const Lending& WorkerPool::lending(WorkerId id) const {
   const auto it = entries_.find(id);
   return it != entries_.end() && it->second.lending ? it->second.lending : listeners_.lending();
@@ -268,6 +273,7 @@ std::vector<state::WorkerState> WorkerPool::save() const {
     one.failure = entry.failure;
     one.cgroup = entry.traces.cgroup;
     one.program = entry.traces.program;
+    one.counts_requests = entry.counts_requests;
   }
   return all;
 }
@@ -309,6 +315,7 @@ Result<void> WorkerPool::adopt(const state::WorkerState& from) {
   if (entry.traces.program == Program()) entry.traces.program = from.program;
   entry.traces.cgroup = base_.cgroups.of(from.pid, from.cgroup);
   if (from.draining) entry.traces.places = listeners_.places();
+  entry.counts_requests = from.counts_requests;
   return {};
 }
 

@@ -115,10 +115,13 @@ class WorkerPool {
     unsigned channel_version = 0;  // LIVESWAP_CHANNEL_VERSION of the worker host
     rollout::Served served;        // by the last report
     Idle idle;
-    std::string exit_code;     // "0", "3", "SIGKILL"; set within exited() only
-    std::vector<Holder> left;  // processes with listening sockets; set within exited() only
+    std::string exit_code;         // "0", "3", "SIGKILL"; set within exited() only
+    std::vector<Holder> left;      // processes with listening sockets; set within exited() only
+    bool counts_requests = false;  // the application has called liveswap_served()
   };
   const Known& find(rollout::WorkerId worker) const;
+  // False: it has served no request that it counts.
+  bool may_have_served(rollout::WorkerId worker) const;
   // What the worker is lent; without a process: what the present configuration lends.
   const Lending& lending(rollout::WorkerId worker) const;
   // The last lines of output and log (Tail::text()); also valid within exited().

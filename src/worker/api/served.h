@@ -6,7 +6,8 @@
 
 #include "contract/channel.h"
 
-/* Adds requests, of which `failed` have failed. Any thread. */
+/* Adds requests, of which `failed` have failed. The first are announced to the master (LIVESWAP_SERVED). Any
+ * thread; does not block. */
 void served_add(uint64_t all, uint64_t failed);
 
 /* The numbers so far; never more failed than served. Any thread. */

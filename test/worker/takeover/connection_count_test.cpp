@@ -11,6 +11,7 @@
 #include "test/support/temp_dir.hpp"
 
 extern "C" {
+#include "worker/api/served.h"
 #include "worker/base/clock.h"
 #include "worker/takeover/connection_count.h"
 #include "worker/takeover/descendants.h"
@@ -72,6 +73,7 @@ TEST_CASE("connection count: answered with the master's number, and the requests
     const Connection connection(worker.fd);
     liveswap_served(0);
     liveswap_served(1);
+    REQUIRE(worker.receive()->kind == LIVESWAP_SERVED);
     connection_count_answer(77);
     const auto frame = worker.receive();
     REQUIRE(frame.has_value());
@@ -83,12 +85,31 @@ TEST_CASE("connection count: answered with the master's number, and the requests
   }));
 }
 
+TEST_CASE("requests: the first is announced, once, and as soon as the channel has room") {
+  CHECK(in_child([] {
+    const Worker worker;
+    served_add(0, 0);
+    REQUIRE(!worker.receive().has_value());
+    int filled = 0;
+    while (channel_try_send({.kind = LIVESWAP_LOG}, nullptr, 0)) ++filled;
+    liveswap_served(0);
+    for (int i = 0; i < filled; ++i) REQUIRE(worker.receive()->kind == LIVESWAP_LOG);
+    REQUIRE(!worker.receive().has_value());
+    served_add(2, 1);
+    REQUIRE(worker.receive()->kind == LIVESWAP_SERVED);
+    liveswap_served(1);
+    REQUIRE(!worker.receive().has_value());
+    REQUIRE(served_count().served == 4);
+  }));
+}
+
 TEST_CASE("connection count: at the end, what there is to tell") {
   CHECK(in_child([] {
     const Worker worker;
     connection_count_last();
     REQUIRE(!worker.receive().has_value());
     liveswap_served(0);
+    REQUIRE(worker.receive()->kind == LIVESWAP_SERVED);
     for (int i = 0; i < 2; ++i) connection_count_idle_ended();
     connection_count_idle_handed_off();
     connection_count_last();
