@@ -11,9 +11,9 @@
 namespace liveswap::master {
 
 // Runs rounds while the engine judges an upgrade. A round probes the application and asks the workers that
-// count requests for their counts. Each phase of the upgrade starts a new round, since earlier results say nothing about
-// the phase. Before a preparation the probes run once against the old release alone: if they fail then, the
-// engine does not blame the new release.
+// count requests for their counts. Each phase of the upgrade starts a new round, since earlier results say
+// nothing about the phase. Before a preparation the probes run once against the old release alone: if they
+// fail then, the engine does not blame the new release.
 class HealthRounds {
  public:
   using Counts = std::map<rollout::WorkerId, rollout::Served>;  // since each worker's start
