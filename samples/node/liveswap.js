@@ -57,6 +57,15 @@ liveswap.served = (hasFailed = false) => {
   if (isWorker && timer === null) timer = setTimeout(sendServed, SERVED_MS).unref();
 };
 
+// A listener that throws must not keep the next word from being taken.
+function tell(event, value) {
+  try {
+    liveswap.emit(event, value);
+  } catch (error) {
+    process.nextTick(() => { throw error; });
+  }
+}
+
 // Lines "draining MS", and "message BYTES" with so many bytes behind it.
 let buffer = Buffer.alloc(0);
 
@@ -69,18 +78,15 @@ function takeWord() {
     if (buffer.length < stop) return false;
     const text = buffer.toString('utf8', end + 1, stop);
     buffer = buffer.subarray(stop);
-    liveswap.emit('message', text);
+    tell('message', text);
     return true;
   }
   buffer = buffer.subarray(end + 1);
   if (word === 'draining') {
     draining = true;
-    try {
-      liveswap.emit('draining', Number(number));
-    } finally {
-      if (holds) say('release');
-      holds = false;
-    }
+    tell('draining', Number(number));
+    if (holds) say('release');
+    holds = false;
   }
   return true;
 }

@@ -10,13 +10,15 @@ does nothing, so the application also runs by itself. The protocol: docs/referen
     liveswap.slot, liveswap.generation # numbers; -1 without liveswap
 
 The callbacks run in a thread of this module, which starts with the first on_…(). An event loop can do without
-the thread: watch fileno() and call poll(), as in
-`asyncio.get_running_loop().add_reader(liveswap.fileno(), liveswap.poll)`. Any thread may call any function.
+callbacks and the thread: it watches fileno() and calls draining(), which reads what is there, as in
+`asyncio.get_running_loop().add_reader(liveswap.fileno(), look)`. If it has work to do then, it calls hold()
+at its start and release() after the work. Any thread may call any function.
 """
 import atexit
 import os
 import socket
 import threading
+import traceback
 
 SERVED_S = 0.2  # how often the numbers of served() are sent
 
@@ -156,12 +158,13 @@ def poll():
         while (event := _take_word()) is not None:
             events.append(event)
     for name, value in events:
-        try:
-            for callback in list(_callbacks.get(name, ())):
+        for callback in list(_callbacks.get(name, ())):
+            try:
                 callback(value)
-        finally:
-            if name == "draining":
-                _end_hold()
+            except Exception:
+                traceback.print_exc()  # the other callbacks and words go on
+        if name == "draining":
+            _end_hold()
     return is_open
 
 

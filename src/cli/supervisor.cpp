@@ -20,6 +20,7 @@
 #include <utility>
 
 #include "base/error.hpp"
+#include "base/ignored_signals.hpp"
 #include "base/log.hpp"
 #include "base/unique_fd.hpp"
 
@@ -73,6 +74,7 @@ class Supervisor {
   Outcome supervise() {
     const sigset_t watched = watched_signals();
     ::sigprocmask(SIG_BLOCK, &watched, &before_);
+    const IgnoredSignals ignored;
     signals_ = UniqueFd::adopt(::signalfd(-1, &watched, SFD_CLOEXEC | SFD_NONBLOCK));
     if (!signals_) return {failed, os_error("watch the signals of", "the supervisor", errno).text};
     for (;;) {

@@ -186,8 +186,9 @@ int main(int argc, char** argv) {
   sigprocmask(SIG_BLOCK, &blocked, &mask);
   const struct sigaction term = {.sa_handler = on_term};
   sigaction(SIGTERM, &term, NULL);
-  for (const int* one = (const int[]){SIGPIPE, SIGHUP, SIGINT, SIGQUIT, 0}; *one != 0; ++one)
-    signal(*one, SIG_IGN);
+  static const int stray[] = {SIGPIPE, SIGHUP, SIGINT,    SIGQUIT, SIGUSR1, SIGUSR2, SIGALRM,
+                              SIGPOLL, SIGPWR, SIGSTKFLT, SIGPROF, SIGXCPU, SIGXFSZ, SIGVTALRM};
+  for (size_t i = 0; i < sizeof stray / sizeof stray[0]; ++i) signal(stray[i], SIG_IGN);
   for (;;) {
     if (link_fd >= 0) wait_for_master(&mask);
     else wait_for_guest(&mask);

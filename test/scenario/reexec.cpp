@@ -301,6 +301,7 @@ TEST_CASE_FIXTURE(Scenario, "a program that cannot run, or cannot read the state
   fails(script(*this, "text", "no program"), "execute");
   fails(script(*this, "killed", "#!/bin/sh\nkill -9 $$\n"), "killed by SIGKILL");
   fails(script(*this, "says", "#!/bin/sh\necho it is too old >&2\nexit 1\n"), "it is too old");
+  fails(script(*this, "ignores", "#!/bin/sh\nexit 0\n"), "is not liveswap");
 }
 
 // The trial passes, and the program cannot go on all the same: it has no worker host beside it.

@@ -17,6 +17,9 @@ inline constexpr const char* variable = "LIVESWAP_STATE";
 // Set beside it by a program that could not go on: why.
 inline constexpr const char* failure_variable = "LIVESWAP_STATE_FAILURE";
 
+// What `--read-state` writes to standard error if this program can go on with the state.
+inline constexpr const char* is_readable = "liveswap can go on with this state";
+
 // The path of this program, as it was installed: also if the file has been replaced since.
 Result<std::string> own_path();
 // Whether the file may be executed in place of this program: a regular, executable file, and if this process

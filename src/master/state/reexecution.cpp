@@ -101,6 +101,11 @@ void Reexecution::on_tried(const Ending& ending) {
         with_output(fmt::format("{} cannot go on with the state of this master ({})", program_, ending.text),
                     said),
         false);
+  if (said.find(state::is_readable) == std::string::npos)
+    return fail_with(fmt::format("{} is not liveswap: it has not said that it can read the state of this "
+                                 "master",
+                                 program_),
+                     false);
   tried_ = true;
   // Something may have begun meanwhile.
   look();

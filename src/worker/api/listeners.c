@@ -202,12 +202,36 @@ static int port_of(const union address* address) {
   }
 }
 
-static bool same_place(const struct listener* listener, const union address* address, socklen_t size) {
-  /* The local address of a connection differs from that of a wildcard listener: compare the ports only. */
+/* NULL: no Internet address. */
+static const void* host_of(const union address* address, size_t* size) {
+  *size = address->any.sa_family == AF_INET ? sizeof(struct in_addr) : sizeof(struct in6_addr);
+  switch (address->any.sa_family) {
+    case AF_INET: return &((const struct sockaddr_in*)address)->sin_addr;
+    case AF_INET6: return &((const struct sockaddr_in6*)address)->sin6_addr;
+    default: return NULL;
+  }
+}
+
+/* How well a listener's address fits the local address of a connection. */
+enum fit { FIT_NONE, FIT_PORT, FIT_WILDCARD, FIT_EXACT };
+
+static enum fit fit_of_host(const struct listener* listener, const union address* address) {
+  static const struct in6_addr wildcard;
+  size_t size = 0;
+  const void* const bound = host_of(&listener->address, &size);
+  const void* const host = host_of(address, &size);
+  /* The connection may have been forwarded to another address. */
+  if (listener->address.any.sa_family != address->any.sa_family) return FIT_PORT;
+  if (memcmp(bound, host, size) == 0) return FIT_EXACT;
+  return memcmp(bound, &wildcard, size) == 0 ? FIT_WILDCARD : FIT_PORT;
+}
+
+static enum fit fit_of(const struct listener* listener, const union address* address, socklen_t size) {
   const int port = port_of(address);
-  if (port >= 0) return port == port_of(&listener->address);
-  return address->any.sa_family == AF_UNIX && size > sizeof(sa_family_t) && size == listener->address_size &&
-         memcmp(address, &listener->address, size) == 0;
+  if (port >= 0) return port == port_of(&listener->address) ? fit_of_host(listener, address) : FIT_NONE;
+  const bool is_same = address->any.sa_family == AF_UNIX && size > sizeof(sa_family_t) &&
+                       size == listener->address_size && memcmp(address, &listener->address, size) == 0;
+  return is_same ? FIT_EXACT : FIT_NONE;
 }
 
 static bool is_stream(const struct listener* listener) {
@@ -220,11 +244,15 @@ const struct listener* listeners_accepted(int fd) {
   socklen_t size = sizeof local;
   socklen_t peer_size = sizeof peer;
   if (getsockname(fd, &local.any, &size) != 0) return NULL;
-  for (int i = 0; i < count(); ++i) {
-    if (!is_stream(&listeners[i]) || !same_place(&listeners[i], &local, size)) continue;
-    return getpeername(fd, &peer.any, &peer_size) == 0 ? &listeners[i] : NULL;
+  const struct listener* best = NULL;
+  enum fit best_fit = FIT_NONE;
+  for (int i = 0; i < count() && best_fit != FIT_EXACT; ++i) {
+    const enum fit fit = is_stream(&listeners[i]) ? fit_of(&listeners[i], &local, size) : FIT_NONE;
+    if (fit <= best_fit) continue;
+    best = &listeners[i];
+    best_fit = fit;
   }
-  return NULL;
+  return best != NULL && getpeername(fd, &peer.any, &peer_size) == 0 ? best : NULL;
 }
 
 bool listeners_have_port(uint16_t port) {

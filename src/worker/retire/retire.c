@@ -256,6 +256,7 @@ static void drain(void) {
 static void terminate(void) {
   step = STEP_LEAVE;
   due = clock_ms();
+  connection_count_none();
   tell_master(false);
   if (!sigterm_handler()) return;
   /* The master still uses force at the drain limit. */

@@ -1,6 +1,7 @@
 #include "connection_count.h"
 
 #include <stdatomic.h>
+#include <stdbool.h>
 
 #include "descendants.h"
 #include "worker/api/listeners.h"
@@ -40,6 +41,13 @@ static bool send_count(sender* send, int32_t value, uint64_t count) {
 
 void connection_count_answer(int32_t value) { send_count(channel_send, value, connection_count()); }
 
+/* The last count that was sent by itself; 0 before the first. */
+static uint64_t reported_count;
+
+void connection_count_none(void) {
+  if (reported_count > 0 && send_count(channel_send, 0, 0)) reported_count = 0;
+}
+
 static atomic_uint_fast64_t ended;
 static atomic_uint_fast64_t handed_off;
 
@@ -60,14 +68,18 @@ void connection_count_last(void) {
 }
 
 int64_t connection_count_report_change(void) {
-  static uint64_t reported = UINT64_MAX;
+  static bool has_reported;
   const int64_t began = clock_cpu_ms();
   /* In this order: a connection that is being passed to another process is counted at least once. */
   const uint64_t own = own_count();
   const uint64_t elsewhere = elsewhere_count();
   const uint64_t count = own + elsewhere;
   send_elsewhere(channel_try_send, elsewhere);
-  if (count != reported && send_count(channel_try_send, 0, count)) reported = count;
+  const bool is_news = !has_reported || count != reported_count;
+  if (is_news && send_count(channel_try_send, 0, count)) {
+    has_reported = true;
+    reported_count = count;
+  }
   report_idle(channel_try_send);
   return clock_due_again(began, REPORT_EVERY_MS);
 }

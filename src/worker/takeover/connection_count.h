@@ -14,6 +14,10 @@ uint64_t connection_count(void);
 /* Answers a COUNT frame; `value` is the number in that frame. */
 void connection_count_answer(int32_t value);
 
+/* Sends that no connection is open, if the last number was another. A descriptor may be left of a connection
+ * that is over: the application has not closed it. For the control thread. */
+void connection_count_none(void);
+
 /* Before the process ends: sends the final numbers of requests and of idle connections, if there were any. */
 void connection_count_last(void);
 

@@ -97,10 +97,6 @@ enum http_answer_state traffic_answer(int fd, const struct connection* connectio
   const struct answer answer = load(place);
   const enum http_answer_state state = http_answer_state(&answer);
   if (state != ANSWER_DOUBTFUL && state != ANSWER_ASKED) return state;
-  /* Without a count of the kernel, and with no send seen so far, the application may send unseen (stdio). */
-  const bool sends_unseen =
-      connection == NULL && atomic_load_explicit(&place->sent, memory_order_relaxed) == 0;
-  if (state == ANSWER_ASKED && sends_unseen) return ANSWER_COMPLETE;
   const bool client_waits =
       state == ANSWER_ASKED || connection == NULL || connection->state == CONNECTION_OPEN;
   const bool may_go_on = client_waits && drain_age_ms() < drain_patience_ms();

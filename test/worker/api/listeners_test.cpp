@@ -341,6 +341,27 @@ TEST_CASE("listeners: the one by which a connection has come in") {
   }));
 }
 
+TEST_CASE("listeners: of several at one port, the one whose address fits best") {
+  CHECK(in_child([] {
+    const UniqueFd first = listen_inet();
+    sockaddr_in v4{};
+    socklen_t size = sizeof v4;
+    REQUIRE(::getsockname(first.get(), reinterpret_cast<sockaddr*>(&v4), &size) == 0);
+    v4.sin_addr.s_addr = htonl(INADDR_LOOPBACK + 1);
+    const UniqueFd second = listen_on(reinterpret_cast<const sockaddr*>(&v4), sizeof v4, SOCK_STREAM);
+    sockaddr_in6 v6{};
+    v6.sin6_family = AF_INET6, v6.sin6_port = v4.sin_port, v6.sin6_addr = in6addr_loopback;
+    const UniqueFd third = listen_on(reinterpret_cast<const sockaddr*>(&v6), sizeof v6, SOCK_STREAM);
+    for (const UniqueFd* const each : {&first, &second, &third}) add(*each);
+    REQUIRE(listeners_accepted(Connection(first).server.get()) == listeners_find(first.get()));
+    REQUIRE(listeners_accepted(Connection(third).server.get()) == listeners_find(third.get()));
+    const UniqueFd client = UniqueFd::adopt(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    REQUIRE(::connect(client.get(), reinterpret_cast<const sockaddr*>(&v4), sizeof v4) == 0);
+    const UniqueFd server = UniqueFd::adopt(::accept4(second.get(), nullptr, nullptr, SOCK_CLOEXEC));
+    REQUIRE(listeners_accepted(server.get()) == listeners_find(second.get()));
+  }));
+}
+
 TEST_CASE("listeners: no connection comes in by a socket for datagrams") {
   CHECK(in_child([] {
     const UniqueFd stream = listen_inet();
