@@ -96,7 +96,9 @@ void Preparation::take() {
 
 void Preparation::after_take(const Task::Result& result) {
   if (result.kind == Kind::refused) return fail_step("stage open", result, tools_.check_limit, true);
-  if (result.kind != Kind::done) return fail_step("stage " + result.stage, result, tools_.check_limit, false);
+  // Without a stage the process has told nothing: it was killed, stopped, or busy to its limit.
+  const std::string step = result.stage.empty() ? "taking it into the store" : "stage " + result.stage;
+  if (result.kind != Kind::done) return fail_step(step, result, tools_.check_limit, false);
   const Json answer = json::parse_or_null(result.text);
   release_.id = json::text_or_empty(answer, "id");
   seal_ = json::text_or_empty(answer, "seal");
@@ -130,7 +132,8 @@ void Preparation::after_check(const Task::Result& result) {
     // The check failed before it loaded the file: the workers' user cannot open the file, or the file is no
     // shared library.
     const bool unfit = result.kind == Kind::failed && result.reached == "open";
-    return fail_step(fmt::format("preflight, stage {}", result.stage), named, tools_.check_limit, unfit);
+    const std::string step = result.stage.empty() ? "preflight" : "preflight, stage " + result.stage;
+    return fail_step(step, named, tools_.check_limit, unfit);
   }
   remark_ = release::outside_remark(result.text, std::filesystem::path(file_).parent_path().string());
   const std::string runtime = line_of(result.text, "!runtime ");
