@@ -57,12 +57,14 @@ liveswap.served = (hasFailed = false) => {
   if (isWorker && timer === null) timer = setTimeout(sendServed, SERVED_MS).unref();
 };
 
-// A listener that throws must not keep the next word from being taken.
+// A listener that throws must not keep the other ones from running, nor the next word from being taken.
 function tell(event, value) {
-  try {
-    liveswap.emit(event, value);
-  } catch (error) {
-    process.nextTick(() => { throw error; });
+  for (const listener of liveswap.rawListeners(event)) {
+    try {
+      listener.call(liveswap, value);
+    } catch (error) {
+      process.nextTick(() => { throw error; });
+    }
   }
 }
 

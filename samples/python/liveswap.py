@@ -17,6 +17,7 @@ at its start and release() after the work. Any thread may call any function.
 import atexit
 import os
 import socket
+import struct
 import threading
 import traceback
 
@@ -31,12 +32,11 @@ _draining = False
 _served = [0, 0]
 _timer = None
 _reader = None
-_process = 0
 _holds = False  # until the callbacks of "draining" have run
 
 
 def _begin():
-    global _socket, _process, slot, generation
+    global _socket, slot, generation
     # The descriptor is not for the processes that this one starts.
     words = os.environ.pop("LIVESWAP_WORDS", "").split()
     if len(words) != 3:
@@ -44,8 +44,13 @@ def _begin():
     descriptor, slot, generation = map(int, words)
     _socket = socket.socket(fileno=descriptor)
     _socket.setblocking(False)
-    _process = os.getpid()
     atexit.register(_send_served)
+
+
+def _maker():
+    """The process that has made the pair of sockets: the worker."""
+    credentials = _socket.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+    return struct.unpack("3i", credentials)[0]
 
 
 def _say(word):
@@ -105,8 +110,8 @@ def on_draining(callback):
     """The worker stays until the callback has returned: a worker without connections gets SIGTERM soon."""
     global _holds
     with _lock:
-        # Not in a forked child: only one process reads the word.
-        if not _holds and not _draining and os.getpid() == _process:
+        # Not in forked children of the worker: only one process reads the word.
+        if _socket is not None and not _holds and not _draining and os.getpid() == _maker():
             _holds = True
             hold()
     _on("draining", callback)
@@ -158,13 +163,15 @@ def poll():
         while (event := _take_word()) is not None:
             events.append(event)
     for name, value in events:
-        for callback in list(_callbacks.get(name, ())):
-            try:
-                callback(value)
-            except Exception:
-                traceback.print_exc()  # the other callbacks and words go on
-        if name == "draining":
-            _end_hold()
+        try:
+            for callback in list(_callbacks.get(name, ())):
+                try:
+                    callback(value)
+                except Exception:
+                    traceback.print_exc()  # the other callbacks and words go on
+        finally:
+            if name == "draining":
+                _end_hold()
     return is_open
 
 

@@ -152,8 +152,8 @@ enum liveswap_frame_kind {
   LIVESWAP_ELSEWHERE, /* count: open connections of processes that the application has started. At each
                          change, before the COUNTED that includes them */
 
-  LIVESWAP_SERVED, /* the application has called liveswap_served() for the first time. Before, all requests in
-                      a COUNTED are 0 */
+  LIVESWAP_SERVED, /* the application has called liveswap_served() for the first time. A worker that has not
+                      said so need not be asked for its requests */
 };
 
 enum liveswap_refusal {

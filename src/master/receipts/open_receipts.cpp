@@ -19,8 +19,8 @@ using protocol::Json;
 using release::Recorder;
 using rollout::NoteKind;
 
-// The interval of sample_queues() while an upgrade is under way, for each 100 slots: a sample looks at every
-// socket.
+// The interval of sample_queues() while an upgrade is under way; so much more for each 100 slots, because a
+// sample looks at every socket.
 constexpr Milliseconds queue_interval{20};
 
 // The phase that begins with such a note; nullptr: none begins.

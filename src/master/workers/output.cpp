@@ -165,11 +165,11 @@ bool Output::read_once(Stream& stream) {
   return true;
 }
 
-// Output that is cut off ends with a newline, for the next writer.
+// Output that is cut off ends with a newline, for the next writer; not if nothing of it was passed on.
 void Output::keep(Stream& stream, std::string_view bytes) {
   const auto kept = std::min(bytes.size(), room_);
   stream.waiting += bytes.substr(0, kept);
-  if (kept < bytes.size() && left_out_ == 0) stream.waiting += '\n';
+  if (kept < bytes.size() && left_out_ == 0 && limit_ > 0) stream.waiting += '\n';
   left_out_ += bytes.size() - kept;
   if (room_ != SIZE_MAX) room_ -= kept;
 }

@@ -40,7 +40,7 @@ class Output {
   Output& operator=(const Output&) = delete;
 
   // Passes on at most `bytes` in all. The rest is read slowly, counted and discarded.
-  void limit(std::size_t bytes) { room_ = bytes; }
+  void limit(std::size_t bytes) { room_ = limit_ = bytes; }
   std::uint64_t left_out() const { return left_out_; }
 
   // Call when the child has been spawned, or will not be: closes the child's ends.
@@ -84,6 +84,7 @@ class Output {
   std::list<Stream> streams_;
   Tail tail_;
   std::size_t room_ = SIZE_MAX;
+  std::size_t limit_ = SIZE_MAX;
   std::uint64_t left_out_ = 0;
   const Stream* read_last_ = nullptr;
   std::function<void()> ended_;

@@ -80,7 +80,9 @@ void WorkerPool::on_frame(WorkerId id, Frame& frame) {
       if (frame.value > 0) handlers_.answered(id, frame.value, frame.count);
       else if (entry.draining && !entry.outlived) note_open(id, entry, frame.count);
       break;
-    case LIVESWAP_SERVED: entry.counts_requests = true; break;
+    case LIVESWAP_SERVED:
+      if (!std::exchange(entry.counts_requests, true) && handlers_.noted) handlers_.noted();
+      break;
     case LIVESWAP_IDLE: note_idle(entry, frame.text); break;
     // Thousands may come at once: a connection that a worker takes at once changes nothing that is kept.
     case LIVESWAP_HANDOFF:
@@ -115,6 +117,7 @@ void WorkerPool::note_served(Entry& entry, const std::string& text) {
   if (said.failed > said.served || said.served < entry.served.requests || said.failed < entry.served.failed)
     return;
   entry.served = {said.served, said.failed};
+  if (said.served > 0) entry.counts_requests = true;
 }
 
 void WorkerPool::note_idle(Entry& entry, const std::string& text) {

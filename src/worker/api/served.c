@@ -1,5 +1,6 @@
 #include "served.h"
 
+#include <errno.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 
@@ -15,8 +16,10 @@ static atomic_bool has_announced;
 static void announce(void) {
   if (atomic_load_explicit(&has_announced, memory_order_relaxed) || atomic_exchange(&has_announced, true))
     return;
+  const int before = errno;
   const bool sent = channel_try_send((struct liveswap_frame){.kind = LIVESWAP_SERVED}, NULL, 0);
-  if (!sent) atomic_store(&has_announced, false);
+  if (!sent && channel_is_only_full()) atomic_store(&has_announced, false);
+  errno = before;
 }
 
 void liveswap_served(int has_failed) {

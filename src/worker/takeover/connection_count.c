@@ -43,8 +43,11 @@ void connection_count_answer(int32_t value) { send_count(channel_send, value, co
 
 /* The last count that was sent by itself; 0 before the first. */
 static uint64_t reported_count;
+/* None is open any more; what the application has not closed does not count. */
+static bool is_over;
 
 void connection_count_none(void) {
+  is_over = true;
   if (reported_count > 0 && send_count(channel_send, 0, 0)) reported_count = 0;
 }
 
@@ -75,7 +78,7 @@ int64_t connection_count_report_change(void) {
   const uint64_t elsewhere = elsewhere_count();
   const uint64_t count = own + elsewhere;
   send_elsewhere(channel_try_send, elsewhere);
-  const bool is_news = !has_reported || count != reported_count;
+  const bool is_news = !is_over && (!has_reported || count != reported_count);
   if (is_news && send_count(channel_try_send, 0, count)) {
     has_reported = true;
     reported_count = count;

@@ -143,6 +143,19 @@ TEST_CASE("connection count: reported when it has changed, and not all the time"
   }));
 }
 
+TEST_CASE("connection count: none at the end, whatever the application has not closed") {
+  CHECK(in_child([] {
+    const Worker worker;
+    const Connection connection(worker.fd);
+    connection_count_report_change();
+    REQUIRE(worker.receive()->count == 1);
+    connection_count_none();
+    REQUIRE(worker.receive()->count == 0);
+    connection_count_report_change();
+    REQUIRE(!worker.receive().has_value());
+  }));
+}
+
 TEST_CASE("connection count: a report that the master has no room for is made again") {
   CHECK(in_child([] {
     const Worker worker;
