@@ -120,7 +120,7 @@ class WorkerPool {
     bool counts_requests = false;  // the application has called liveswap_served()
   };
   const Known& find(rollout::WorkerId worker) const;
-  // False: it has served no request that it counts.
+  // False: the worker has served no request that it counts.
   bool may_have_served(rollout::WorkerId worker) const;
   // What the worker is lent; without a process: what the present configuration lends.
   const Lending& lending(rollout::WorkerId worker) const;
